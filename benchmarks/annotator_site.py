@@ -16,7 +16,6 @@ from cli.demo.walk import Walk
 from cli.project.connecting import ProjectOptions, Screen, create_project
 from mammo.exchange.task_data import TWINS
 from mammo.geometry import Size
-from mammo.site import Site
 from training.cases import silent
 
 ROOT = Path(__file__).parent.parent
@@ -50,15 +49,17 @@ def annotator_site(
         size: of the images.
         with_images: also prelabel the project of single images, which otherwise stays empty.
     """
-    with Processes(folder / "logs") as processes:
-        stack = launch_stack(
+    with (
+        Processes(folder / "logs") as processes,
+        launch_stack(
             processes,
             folder,
             label_studio=ROOT / ".venv-label-studio/bin/label-studio",
             port=0,
             recipe="smoke",
             patient_secret=SECRET.decode(),
-        )
+        ) as stack,
+    ):
         patients = [
             exam_views(
                 stack, f"PHANTOM-{number}", seed=SEED + number, size=size, clusters=CLUSTERS, secret=SECRET
@@ -77,9 +78,9 @@ def annotator_site(
 
 
 def _project(stack: Stack, title: str, *, screen: Screen) -> Walk:
-    walk = Walk.on(stack)
+    walk = Walk(stack)
     twins = stack.label_studio.files.resolve() / TWINS
     twins.mkdir(exist_ok=True)
     options = ProjectOptions(title=title, url=stack.backend_url, local=twins, screen=screen)
-    walk.project = create_project(options, site=Site(settings=stack.settings), console=Console(quiet=True))
+    walk.project = create_project(options, site=stack.site, console=Console(quiet=True))
     return walk

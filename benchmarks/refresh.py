@@ -38,15 +38,15 @@ def run(sizes: Sequence[int] = TASKS) -> Result:
     with (
         tempfile.TemporaryDirectory(prefix="yolo-mlsam-refresh-", ignore_cleanup_errors=True) as folder,
         Processes(Path(folder) / "logs") as processes,
-    ):
-        stack = launch_stack(
+        launch_stack(
             processes,
             Path(folder),
             label_studio=ROOT / ".venv-label-studio/bin/label-studio",
             port=0,
             recipe="smoke",
             patient_secret=SECRET,
-        )
+        ) as stack,
+    ):
         assert stack.settings.mammogram_root is not None
         write_phantom_patients(
             stack.settings.mammogram_root,

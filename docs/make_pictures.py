@@ -54,22 +54,22 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="yolo-mlsam-pictures-", ignore_cleanup_errors=True) as folder,
         Processes(Path(folder) / "logs") as processes,
-    ):
-        stack = launch_stack(
+        launch_stack(
             processes,
             Path(folder),
             label_studio=ROOT / ".venv-label-studio/bin/label-studio",
             port=0,
             recipe="smoke",
             patient_secret="phantoms of the pictures",
-        )
+        ) as stack,
+    ):
         finish_stack(stack)
         photograph(stack)
 
 
 def photograph(stack: Stack) -> None:
     """Open both tasks like an annotator, and take the pictures."""
-    walk = Walk.on(stack)
+    walk = Walk(stack)
     walk.create_project()
     whole, single = import_phantoms(walk)
     program = shutil.which("chromium") or shutil.which("google-chrome")

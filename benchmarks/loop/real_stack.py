@@ -61,8 +61,9 @@ def run(*, out: Path = OUT / "real-stack", patients: int = 16, frozen: int = 20)
 def _served(material: Material, plan: Plan, folder: Path, *, pieces: Path, progress: Progress) -> Simulated:
     for part in ("data", "label-studio", "redis"):  # of an earlier call; the phantoms stay
         shutil.rmtree(folder / part, ignore_errors=True)
-    with Processes(folder / "logs") as processes:
-        stack = launch_stack(
+    with (
+        Processes(folder / "logs") as processes,
+        launch_stack(
             processes,
             folder,
             label_studio=ROOT / ".venv-label-studio/bin/label-studio",
@@ -70,13 +71,10 @@ def _served(material: Material, plan: Plan, folder: Path, *, pieces: Path, progr
             recipe="finetune",
             patient_secret=PHANTOM_SECRET.decode(),
             threads=1,
-        )
+        ) as stack,
+    ):
         finish_stack(stack)
-        project = ServedProject(stack, material, pieces=pieces)
-        try:
-            images, rounds = _rounds(project, material, plan, progress)
-        finally:
-            project.close()
+        images, rounds = _rounds(ServedProject(stack, material, pieces=pieces), material, plan, progress)
     return Simulated(
         arm=LOOP.to_json(),
         seed=SEED,

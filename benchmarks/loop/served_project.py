@@ -19,7 +19,6 @@ from cli.demo.walk import Walk
 from mammo.blobs import hash_file
 from mammo.exchange.importing import import_mammogram
 from mammo.runs.payloads import PrelabelProject
-from mammo.site import Site
 from training.cases import Progress
 
 
@@ -35,7 +34,7 @@ class ServedProject:
             stack: its mammogram root has the files of the material.
             pieces: folder of what the clicks were answered.
         """
-        self._walk, self._site = Walk.on(stack), Site(settings=stack.settings)
+        self._walk, self._site = Walk(stack), stack.site
         self._networks = SharedNetworks(pieces=pieces)
         self._walk.create_project()
         self.tags = self._walk.tags.outlined()
@@ -72,7 +71,7 @@ class ServedProject:
     def prelabel(self, progress: Progress) -> None:
         """Let the worker prelabel every task with the model that serves."""
         order = PrelabelProject(self._walk.project, self.serving)
-        self._walk.finish(self._walk.queue.enqueue_prelabel(order).job_id, progress)
+        self._walk.finish(self._walk.site.queue.enqueue_prelabel(order).job_id, progress)
 
     def regions(self, task: int, *, shown: bool) -> list[dict[str, Any]]:
         """Return the regions of the prediction that Label Studio has of the model that serves."""
@@ -97,9 +96,6 @@ class ServedProject:
             actor="benchmark",
         )
         return ended(self._walk.finish(started.run, progress).result or {})
-
-    def close(self) -> None:
-        self._site.close()
 
     def _prediction(self, task: int) -> dict[str, Any]:
         found = self._walk.client.predictions(self._ids[task])

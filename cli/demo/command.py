@@ -26,7 +26,6 @@ from cli.pages import write_page
 from mammo.efforts.edit_effort import total_effort
 from mammo.errors import MammoError
 from mammo.phantom import vendor_b
-from mammo.site import Site
 from mammo.verdicts.report import write_report as write_verdict
 from training import cases as training_cases
 from training.cases import Case
@@ -86,21 +85,27 @@ def run_demo(options: DemoOptions) -> int:
         with _folder(options.keep) as folder, Processes(folder / "logs") as processes:
             console.print(f"All files are in {folder}, logs in {folder / 'logs'}")
             peak_memory = _watch_memory()
-            walk, report, version = _run_loop(options, folder, processes, console)
-            console.print(f"Report: {report}", soft_wrap=True)
-            console.print(
-                f"Verdict with pictures: {report.with_name(report.name.replace('report.png', VERDICT))}",
-                soft_wrap=True,
-            )
-            console.print(
-                f"Took {(time.monotonic() - started_at) / 60:.1f} min; "
-                f"peak memory {peak_memory() / 2**30:.1f} GiB (RSS)"
-            )
-            _print_addresses(console, walk.stack, walk.project)
-            console.print(f"The backend serves {version}. Ctrl-C stops everything.\n")
-            if not options.exit:
-                _wait_for_ctrl_c()
-            console.print("Stopping ...")
+            with launch_stack(
+                processes,
+                folder,
+                label_studio=options.label_studio,
+                port=options.port,
+                recipe=options.recipe,
+                # Phantoms need no secrecy, and a fixed key repeats the same folds.
+                patient_secret=f"phantom patients from seed {options.seed}",
+            ) as stack:
+                _print_addresses(console, stack)
+                walk, report, version = _run_loop(options, folder, stack, console)
+                console.print(f"Report: {report}", soft_wrap=True)
+                verdict = report.with_name(report.name.replace("report.png", VERDICT))
+                console.print(f"Verdict with pictures: {verdict}", soft_wrap=True)
+                minutes = (time.monotonic() - started_at) / 60
+                console.print(f"Took {minutes:.1f} min; peak memory {peak_memory() / 2**30:.1f} GiB (RSS)")
+                _print_addresses(console, stack, walk.project)
+                console.print(f"The backend serves {version}. Ctrl-C stops everything.\n")
+                if not options.exit:
+                    _wait_for_ctrl_c()
+                console.print("Stopping ...")
     except KeyboardInterrupt:
         console.print("Interrupted; all processes are stopped.")
         return 130
@@ -115,26 +120,14 @@ def _wait_for_ctrl_c() -> None:
         return
 
 
-def _run_loop(
-    options: DemoOptions, folder: Path, processes: Processes, console: Console
-) -> tuple[Walk, Path, str]:
+def _run_loop(options: DemoOptions, folder: Path, stack: Stack, console: Console) -> tuple[Walk, Path, str]:
     """Return the finished walk, the report's file, and the champion at the end."""
-    stack = launch_stack(
-        processes,
-        folder,
-        label_studio=options.label_studio,
-        port=options.port,
-        recipe=options.recipe,
-        # Phantoms need no secrecy, and a fixed key repeats the same folds.
-        patient_secret=f"phantom patients from seed {options.seed}",
-    )
-    _print_addresses(console, stack)
     with steps(console) as step:
         with step("1 phantom patients as DICOM (Label Studio starts meanwhile)") as progress:
             cases, held_out = _phantoms(options, stack, progress)
         with step("  Label Studio, backend and worker are up"):
             finish_stack(stack)
-        walk = Walk.on(stack)
+        walk = Walk(stack)
         with step("2 project, labeling config, ML backend, webhook"):
             walk.create_project()
         with step("3 twins and tasks") as progress:
@@ -189,9 +182,8 @@ def _report(comparison: Comparison, rounds: list[Round], walk: Walk, folder: Pat
     for ended in rounds:
         console.print(f"Verdict: {ended.verdict['reason']}")
         console.print(f"It rests on {ended.ground}.", highlight=False)
-    with Site(settings=walk.stack.settings) as site:
-        run = site.verdicts.runs.find(rounds[-1].run)
-        page = write_verdict(run, archive=site.verdicts)
+    verdicts = walk.site.verdicts
+    page = write_verdict(verdicts.runs.find(rounds[-1].run), archive=verdicts)
     write_page(folder / VERDICT, page)
     report = folder / "report.png"
     write_report(report, comparison, rounds, walk.cases)

@@ -6,6 +6,8 @@ import json
 import os
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,14 +25,21 @@ from mammo.site_file import write_site_file
 START_SECONDS = 400.0
 """The backend imports torch and loads the champion, which takes minutes on a busy two-core machine."""
 
+BROKER_SECONDS = 90
+"""Seconds for which Redis may not answer, as it may on a busy machine."""
+
 
 @dataclass(frozen=True)
 class Stack:
-    """The running processes, and their settings."""
+    """The running processes, and their installation."""
 
     processes: Processes
-    settings: Settings
+    site: Site
     label_studio: LabelStudioServer
+
+    @property
+    def settings(self) -> Settings:
+        return self.site.settings
 
     @property
     def backend_url(self) -> str:
@@ -55,6 +64,7 @@ class Stack:
         }
 
 
+@contextmanager
 def launch_stack(
     processes: Processes,
     folder: Path,
@@ -64,8 +74,10 @@ def launch_stack(
     recipe: str,
     patient_secret: str,
     threads: int = 0,
-) -> Stack:
+) -> Iterator[Stack]:
     """Start Redis and launch Label Studio, which takes a minute or more; `finish_stack` starts the rest and waits.
+
+    Leaving the `with` block closes the connections of the installation; the processes end with `processes`.
 
     Args:
         folder: parent of all data: `mammograms` (DICOM), `data` (of Yolo-MLSAM), `label-studio` and `redis`; the
@@ -88,7 +100,8 @@ def launch_stack(
     site_file = folder / SITE_FILE
     comment = "Settings of a Yolo-MLSAM demo: `yolo-mlsam --site FILE COMMAND` works on it."
     write_site_file(site_file, {}, comment=comment)  # of its own, so that no other one is read
-    settings = Site.load(
+    with Site.load(
+        broker_seconds=BROKER_SECONDS,
         site=site_file,
         data_dir=folder / "data",
         database_url="",
@@ -106,11 +119,11 @@ def launch_stack(
         threads=threads,
         recipe=recipe,
         train_after=0,
-    ).settings
-    values = environment_of(settings)
-    del values[f"{PREFIX}SITE"]
-    write_site_file(site_file, values, comment=comment)
-    return Stack(processes, settings, server)
+    ) as site:
+        values = environment_of(site.settings)
+        del values[f"{PREFIX}SITE"]
+        write_site_file(site_file, values, comment=comment)
+        yield Stack(processes, site, server)
 
 
 def finish_stack(stack: Stack) -> None:

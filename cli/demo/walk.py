@@ -22,7 +22,7 @@ from mammo.labelstudio.client import ConnectedBackend, LabelStudioClient
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags, labeling_config
 from mammo.labelstudio.rendering import truth_regions
-from mammo.runs.jobs import JobQueue, JobStatus
+from mammo.runs.jobs import JobStatus
 from mammo.runs.payloads import PrelabelProject
 from mammo.site import Site
 from training.cases import Case, Progress, portion
@@ -31,7 +31,6 @@ from training.datasets.folds import Fold, assign_folds
 POLL_SECONDS = 0.5
 JOB_SECONDS = 3600.0
 WEBHOOK_SECONDS = 30.0
-BROKER_SECONDS = 90
 
 
 class StepFailed(MammoError):
@@ -55,8 +54,6 @@ class Walk:
     """One demo: its project, the tasks, and the annotations so far."""
 
     stack: Stack
-    client: LabelStudioClient
-    queue: JobQueue
     project: int = 0
     connection: ConnectedBackend | None = None
     tags: ControlTags = field(default_factory=lambda: ControlTags.read(labeling_config()))
@@ -71,11 +68,13 @@ class Walk:
     annotations: int = 0
     """Number of annotations submitted so far."""
 
-    @classmethod
-    def on(cls, stack: Stack) -> Walk:
-        """Return a walk that has not begun."""
-        site = Site(settings=stack.settings, broker_seconds=BROKER_SECONDS)
-        return cls(stack, site.client, site.queue)
+    @property
+    def site(self) -> Site:
+        return self.stack.site
+
+    @property
+    def client(self) -> LabelStudioClient:
+        return self.site.client
 
     def create_project(self, config: str | None = None) -> None:
         """Create the project with storage, ML backend and webhook; `config` defaults to Yolo-MLSAM's own."""
@@ -136,12 +135,11 @@ class Walk:
             case.patient: any(each.truth for each in cases if each.patient == case.patient) for case in cases
         }
         test: tuple[Fold, ...] = ("test",)
-        with Site(settings=self.stack.settings) as site:
-            assign_folds(site.engine, positive, before=dict.fromkeys(positive, test))
+        assign_folds(self.site.engine, positive, before=dict.fromkeys(positive, test))
 
     def prelabel(self, progress: Progress) -> None:
         """Prelabel every task with the champion through the queue; check the predictions in Label Studio."""
-        queued = self.queue.enqueue_prelabel(PrelabelProject(self.project, None))
+        queued = self.site.queue.enqueue_prelabel(PrelabelProject(self.project, None))
         self.finish(queued.job_id, progress)
         self.expect_predictions(self.version())
 
@@ -200,25 +198,24 @@ class Walk:
 
     def expect_corrections(self) -> None:
         """Check that every submitted annotation is in the store, where only Label Studio's webhook puts it."""
-        with Site(settings=self.stack.settings) as site:
-            _wait_for(
-                lambda: len(site.store.corrections(self.project)) >= self.annotations,
-                within=WEBHOOK_SECONDS,
-                otherwise=f"fewer than {self.annotations} corrections arrived by webhook",
-            )
+        _wait_for(
+            lambda: len(self.site.store.corrections(self.project)) >= self.annotations,
+            within=WEBHOOK_SECONDS,
+            otherwise=f"fewer than {self.annotations} corrections arrived by webhook",
+        )
 
     def train(self, progress: Progress) -> dict[str, Any]:
         """Press Label Studio's "Start training" twice; check that one run starts and succeeds. Return its outcome."""
         assert self.connection is not None
         self.client.start_training(self.connection.ml_backend)
         _wait_for(
-            lambda: self.queue.active(self.project) is not None,
+            lambda: self.site.queue.active(self.project) is not None,
             within=WEBHOOK_SECONDS,
             otherwise="START_TRAINING did not start a run",
         )
-        first = self.queue.active(self.project)
+        first = self.site.queue.active(self.project)
         self.client.start_training(self.connection.ml_backend)
-        _require(self.queue.active(self.project) == first, "a second trigger started a second run")
+        _require(self.site.queue.active(self.project) == first, "a second trigger started a second run")
         assert first is not None
         return self.finish(first, progress).result or {}
 
@@ -233,7 +230,7 @@ class Walk:
 
         A promotion refreshes the tasks that nobody has annotated; here all are asked for.
         """
-        self.queue.enqueue_prelabel(PrelabelProject(self.project, version))
+        self.site.queue.enqueue_prelabel(PrelabelProject(self.project, version))
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
             done = sum(
@@ -254,7 +251,7 @@ class Walk:
         """
         deadline = time.monotonic() + JOB_SECONDS
         while time.monotonic() < deadline:
-            status = self.queue.status(job_id)
+            status = self.site.queue.status(job_id)
             if status.state == "finished":
                 progress(1.0, "done")
                 return status

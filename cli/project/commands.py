@@ -87,7 +87,8 @@ def create(
         screen=screen,
         descriptors=descriptors,
     )
-    create_project(options, site=changing_site(), console=text_console(soft_wrap=True))
+    with changing_site() as site:
+        create_project(options, site=site, console=text_console(soft_wrap=True))
     raise typer.Exit(2 if upload and unusable_images(upload) else 0)
 
 
@@ -98,7 +99,8 @@ def connect(project: ProjectId, url: BackendUrl) -> None:
     from cli.project.connecting import connect_project
     from cli.site_choice import changing_site
 
-    connect_project(project, url, site=changing_site(), console=text_console(soft_wrap=True))
+    with changing_site() as site:
+        connect_project(project, url, site=site, console=text_console(soft_wrap=True))
 
 
 @project.command()
@@ -172,7 +174,8 @@ def convert(
         )
     if not exam:
         console = text_console(soft_wrap=True)
-        switch_descriptors(project, on=bool(descriptors), apply=apply, site=Site.load(), console=console)
+        with Site.load() as site:
+            switch_descriptors(project, on=bool(descriptors), apply=apply, site=site, console=console)
         return
     options = ConvertOptions(
         project=project,
@@ -184,7 +187,8 @@ def convert(
         show_year=show_year,
         apply=apply,
     )
-    raise typer.Exit(convert_project(options, site=Site.load(), console=text_console(soft_wrap=True)))
+    with Site.load() as site:
+        raise typer.Exit(convert_project(options, site=site, console=text_console(soft_wrap=True)))
 
 
 @project.command()
@@ -211,9 +215,9 @@ def hotkeys(
     from cli.project.hotkeys import show_hotkeys
     from mammo.site import Site
 
-    show_hotkeys(
-        accounts or (), key or (), reset=reset, site=Site.load(), console=text_console(soft_wrap=True)
-    )
+    with Site.load() as site:
+        console = text_console(soft_wrap=True)
+        show_hotkeys(accounts or (), key or (), reset=reset, site=site, console=console)
 
 
 @project.command()

@@ -80,32 +80,31 @@ def create_project(options: ProjectOptions, *, site: Site, console: Console) -> 
     """
     require_secrets(site.settings)
     require_address(options.url)
-    with site:
-        client = site.client
-        project = client.find_project(options.title)
-        config = read_config(options.config) if options.config else None
-        if project is None:
-            is_built_in, config = config is None, config or _built_in(options)
-            _require_config(config, options)
-            shows_exams = shows_exam(ControlTags.read(config))
-            project = client.create_project(options.title, config, **(INSTRUCTED if shows_exams else {}))
-            console.print(f"project {project}: created")
-            tab = exam_tab() if shows_exams else image_tab() if is_built_in else None
-        else:
-            _require_config(config or str(client.project(project)["label_config"]), options)
-            if config:
-                client.update_project(project, label_config=config)
-            shows_exams = shows_exam(ControlTags.read(str(client.project(project)["label_config"])))
-            console.print(f"project {project}: adopted")
-            tab = exam_tab() if shows_exams else None
-        if tab is not None and client.show_first_tab(project, tab):
-            console.print(f"project {project}: the tab {tab['title']!r} is the first one")
-        _connect(client, project, options.url, settings=site.settings, console=console)
-        client.show_tab(project, title=TITLE, field=FIELD)
-        console.print(Text(f"project {project}: tab {TITLE!r}; `yolo-mlsam order plan {project}` fills it"))
-        _add_images(client, project, options, console=console)
-        if site.settings.twin_root is not None:
-            _serve_twins(client, project, site.settings.twin_root, local=options.local, console=console)
+    client = site.client
+    project = client.find_project(options.title)
+    config = read_config(options.config) if options.config else None
+    if project is None:
+        is_built_in, config = config is None, config or _built_in(options)
+        _require_config(config, options)
+        shows_exams = shows_exam(ControlTags.read(config))
+        project = client.create_project(options.title, config, **(INSTRUCTED if shows_exams else {}))
+        console.print(f"project {project}: created")
+        tab = exam_tab() if shows_exams else image_tab() if is_built_in else None
+    else:
+        _require_config(config or str(client.project(project)["label_config"]), options)
+        if config:
+            client.update_project(project, label_config=config)
+        shows_exams = shows_exam(ControlTags.read(str(client.project(project)["label_config"])))
+        console.print(f"project {project}: adopted")
+        tab = exam_tab() if shows_exams else None
+    if tab is not None and client.show_first_tab(project, tab):
+        console.print(f"project {project}: the tab {tab['title']!r} is the first one")
+    _connect(client, project, options.url, settings=site.settings, console=console)
+    client.show_tab(project, title=TITLE, field=FIELD)
+    console.print(Text(f"project {project}: tab {TITLE!r}; `yolo-mlsam order plan {project}` fills it"))
+    _add_images(client, project, options, console=console)
+    if site.settings.twin_root is not None:
+        _serve_twins(client, project, site.settings.twin_root, local=options.local, console=console)
     return project
 
 
@@ -119,8 +118,7 @@ def connect_project(project: int, url: str, *, site: Site, console: Console) -> 
     """
     require_secrets(site.settings)
     require_address(url)
-    with site:
-        _connect(site.client, project, url, settings=site.settings, console=console)
+    _connect(site.client, project, url, settings=site.settings, console=console)
 
 
 def _built_in(options: ProjectOptions) -> str:

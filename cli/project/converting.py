@@ -63,31 +63,30 @@ def convert_project(options: ConvertOptions, *, site: Site, console: Console) ->
         InvalidSettings: a setting is missing, or the title is that of the old project.
         LabelStudioError: Label Studio does not answer or refuses.
     """
-    with site:
-        client, secret = site.client, site.require_patient_secret()
-        old = client.project(options.project)
-        title = options.title or f"{old['title']} (exams)"
-        new = client.find_project(title)
-        if new == options.project:
-            raise InvalidSettings("expected the title of a new project, got that of the old one; see --title")
-        config = _config(client, new, options.config, descriptors=options.descriptors)
-        if options.apply:
-            site.reconcile(options.project, complete=True)  # so that every automatic annotation is known
-        plan = plan_conversion(
-            _without_automatic(client, options.project, site=site, console=console),
-            translation=Translation(str(old["label_config"]), config, leave_out=options.leave_out),
-            header_of=headers_in(site.images, patient_secret=secret),
-            converted=converted_exams(client.tasks(new)) if new is not None else {},
-            patient_secret=secret,
-            one_exam_per_patient=options.one_exam_per_patient,
-            show_year=options.show_year,
-        )
-        for line in described(plan):
-            console.print(line, highlight=False, markup=False)
-        if not options.apply:
-            console.print(f"dry run: nothing was changed. --apply makes the project {title!r}", markup=False)
-        else:
-            _apply(plan, new, title, config, old, site=site, console=console)
+    client, secret = site.client, site.require_patient_secret()
+    old = client.project(options.project)
+    title = options.title or f"{old['title']} (exams)"
+    new = client.find_project(title)
+    if new == options.project:
+        raise InvalidSettings("expected the title of a new project, got that of the old one; see --title")
+    config = _config(client, new, options.config, descriptors=options.descriptors)
+    if options.apply:
+        site.reconcile(options.project, complete=True)  # so that every automatic annotation is known
+    plan = plan_conversion(
+        _without_automatic(client, options.project, site=site, console=console),
+        translation=Translation(str(old["label_config"]), config, leave_out=options.leave_out),
+        header_of=headers_in(site.images, patient_secret=secret),
+        converted=converted_exams(client.tasks(new)) if new is not None else {},
+        patient_secret=secret,
+        one_exam_per_patient=options.one_exam_per_patient,
+        show_year=options.show_year,
+    )
+    for line in described(plan):
+        console.print(line, highlight=False, markup=False)
+    if not options.apply:
+        console.print(f"dry run: nothing was changed. --apply makes the project {title!r}", markup=False)
+    else:
+        _apply(plan, new, title, config, old, site=site, console=console)
     return INCOMPLETE if plan.not_moved else 0
 
 

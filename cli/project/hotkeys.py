@@ -24,10 +24,9 @@ def show_hotkeys(
     keys = parse_keys(pairs)
     if (keys or reset) and not emails:
         raise InvalidSettings("name the accounts whose keys are to be set, by their e-mail addresses")
-    with site:
-        for member in members(site.client, emails):
-            changed = set_keys(site.client, member, keys, reset=reset) if keys or reset else member
-            console.print(Text(_line(changed)))
+    for member in members(site.client, emails):
+        changed = set_keys(site.client, member, keys, reset=reset) if keys or reset else member
+        console.print(Text(_line(changed)))
     if keys or reset:
         console.print("Label Studio's pages take the keys when they are loaded again.")
 

@@ -20,32 +20,31 @@ def switch_descriptors(project: int, *, on: bool, apply: bool, site: Site, conso
             be taken away (code `descriptors_used`).
         LabelStudioError: Label Studio does not answer or refuses.
     """
-    with site:
-        client = site.client
-        old = str(client.project(project)["label_config"])
-        new = with_descriptors(old) if on else without_descriptors(old)
-        before, after = (descriptor_names(ControlTags.read(each)) for each in (old, new))
-        require_usable(review_config(new))
-        if old == new or (not on and before == after):
-            console.print(f"project {project}: nothing to change", highlight=False)
-            return
-        if gone := before - after:
-            double = site.reading_records.find_or_none(project) if site.has_database else None
-            for each in (project, *(double.project_ids if double else ())):  # readers have the same config
-                _require_unused(client, each, gone)
-        for verb, names in (("added", after - before), ("taken away", gone)):
-            if names:
-                console.print(f"{verb}: {', '.join(sorted(names))}", highlight=False, markup=False)
-        if on and not after - before:
-            console.print("words and keys become those of this release", highlight=False)
-        if not apply:
-            console.print("dry run: nothing was changed. --apply changes the project", highlight=False)
-            return
-        client.update_project(project, label_config=new)
-        console.print(
-            f"project {project}: changed; its annotations are as they were. Reload pages that are open",
-            highlight=False,
-        )
+    client = site.client
+    old = str(client.project(project)["label_config"])
+    new = with_descriptors(old) if on else without_descriptors(old)
+    before, after = (descriptor_names(ControlTags.read(each)) for each in (old, new))
+    require_usable(review_config(new))
+    if old == new or (not on and before == after):
+        console.print(f"project {project}: nothing to change", highlight=False)
+        return
+    if gone := before - after:
+        double = site.reading_records.find_or_none(project) if site.has_database else None
+        for each in (project, *(double.project_ids if double else ())):  # readers have the same config
+            _require_unused(client, each, gone)
+    for verb, names in (("added", after - before), ("taken away", gone)):
+        if names:
+            console.print(f"{verb}: {', '.join(sorted(names))}", highlight=False, markup=False)
+    if on and not after - before:
+        console.print("words and keys become those of this release", highlight=False)
+    if not apply:
+        console.print("dry run: nothing was changed. --apply changes the project", highlight=False)
+        return
+    client.update_project(project, label_config=new)
+    console.print(
+        f"project {project}: changed; its annotations are as they were. Reload pages that are open",
+        highlight=False,
+    )
 
 
 def _require_unused(client: LabelStudioClient, project: int, controls: set[str]) -> None:

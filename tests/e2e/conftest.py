@@ -34,15 +34,17 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     if not LABEL_STUDIO.is_file():
         missing("Label Studio", "run `make test`, which installs it")
     folder = tmp_path_factory.mktemp("e2e")
-    with Processes(folder / "logs") as processes:
-        stack = launch_stack(
+    with (
+        Processes(folder / "logs") as processes,
+        launch_stack(
             processes,
             folder,
             label_studio=LABEL_STUDIO,
             port=0,
             recipe="smoke",
             patient_secret="the end-to-end tests",
-        )
+        ) as stack,
+    ):
         try:
             yield stack
         finally:
@@ -71,7 +73,7 @@ def walk(stack: Stack, request: pytest.FixtureRequest) -> Walk:
         progress=silent,
     )
     request.getfixturevalue("running_stack")  # Label Studio starts while the phantoms are drawn
-    walk = Walk.on(stack)
+    walk = Walk(stack)
     walk.create_project()
     walk.import_cases(cases, silent)
     walk.prelabel(silent)

@@ -23,7 +23,6 @@ from mammo.labelstudio.exam_config import exam_config
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
-from mammo.site import Site
 from mammo.trace import Trace, trace
 from tests.e2e.conftest import ARTIFACTS
 from tests.e2e.screen import PATIENCE, Screen, box_at_rest, forget_drafts
@@ -144,11 +143,11 @@ def data_of(
 @contextmanager
 def open_ward(stack: Stack, browser: Browser, *, title: str, patients: tuple[str, str]) -> Iterator[Ward]:
     """Make a project by the command, and prelabel two exams by the job; the second, without LCC, is the earlier one."""
-    walk = Walk.on(stack)
+    walk = Walk(stack)
     twins = stack.label_studio.files.resolve() / TWINS
     twins.mkdir(exist_ok=True)
     options = ProjectOptions(title=title, url=stack.backend_url, local=twins)
-    walk.project = create_project(options, site=Site(settings=stack.settings), console=Console(quiet=True))
+    walk.project = create_project(options, site=stack.site, console=Console(quiet=True))
     page = browser.new_page(viewport={"width": 1920, "height": 1080})
     try:
         earlier = data_of(stack, patients[1], missing="LCC")

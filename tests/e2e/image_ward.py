@@ -88,7 +88,7 @@ class Ward:
 @contextmanager
 def open_ward(stack: Stack, browser: Browser, *, seeds: Mapping[str, int]) -> Iterator[Ward]:
     """A project of ours with mammograms of three clusters each, prelabelled when they are opened, by their names."""
-    walk = Walk.on(stack)
+    walk = Walk(stack)
     walk.create_project(CONFIG)
     root, server = stack.settings.mammogram_root, stack.label_studio
     assert root is not None

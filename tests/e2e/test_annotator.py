@@ -61,7 +61,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(running_stack: Stack, browser: Browser) -> Iterator[Desk]:
     """A project with one mammogram, opened by somebody who has logged in."""
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     walk.create_project(BRUSH_CONFIG)
     phantom = phantom_view(
         42, clusters=2, appearance=vendor_a(), spacing_mm=0.05, width=SIZE.width, height=SIZE.height

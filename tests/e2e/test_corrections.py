@@ -20,7 +20,6 @@ from cli.demo.walk import Walk
 from cli.project.connecting import ProjectOptions, create_project
 from mammo.exchange.task_data import TWINS
 from mammo.geometry import Size
-from mammo.site import Site
 from training.cases import silent
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -33,13 +32,11 @@ NUM_CORRECTIONS = 20
 
 @pytest.fixture
 def exams(running_stack: Stack) -> Iterator[ExamProject]:
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     twins = running_stack.label_studio.files.resolve() / TWINS
     twins.mkdir(exist_ok=True)
     options = ProjectOptions(title="Corrections", url=running_stack.backend_url, local=twins)
-    walk.project = create_project(
-        options, site=Site(settings=running_stack.settings), console=Console(quiet=True)
-    )
+    walk.project = create_project(options, site=walk.site, console=Console(quiet=True))
     root = running_stack.settings.mammogram_root
     assert root is not None
     try:

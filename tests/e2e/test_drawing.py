@@ -16,7 +16,6 @@ from mammo.geometry import Box, Point
 from mammo.identifiers import pseudonym
 from mammo.labelstudio.interpretation import from_regions
 from mammo.second_looks import LabelDoubt
-from mammo.site import Site
 from tests.e2e.image_ward import TAGS, Ward, far_from, middle_of, open_ward
 from tests.e2e.screen import PATIENCE, box_at_rest, leave_switch
 from tests.waiting import until
@@ -225,7 +224,7 @@ def test_a_suggestion_that_is_not_taken_is_not_saved(ward: Ward) -> None:
 
 
 def test_a_point_that_is_deleted_again_and_update_answer_a_second_look_and_end_it(ward: Ward) -> None:
-    site, project = Site(settings=ward.walk.stack.settings), ward.walk.project
+    site, project = ward.walk.site, ward.walk.project
     task = ward.tasks["not taken"]
     until(lambda: [each for each in site.store.correction_headers(project) if each.task_id == task])
     (header,) = [each for each in site.store.correction_headers(project) if each.task_id == task]
@@ -273,7 +272,6 @@ def test_a_point_that_is_deleted_again_and_update_answer_a_second_look_and_end_i
     until(lambda: not asked())
     (settled,) = site.second_looks.records.ranked(project, limit=9, is_open=False)
     assert settled.answer == "confirmed"
-    site.close()
 
 
 def test_where_nothing_is_drawn_a_click_asks_for_an_outline_and_a_person_draws_one(ward: Ward) -> None:

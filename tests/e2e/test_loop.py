@@ -15,7 +15,6 @@ from mammo.labelstudio.labeling_config import ControlTags
 from mammo.models import ModelRegistry
 from mammo.runs.payloads import PrelabelProject
 from mammo.second_looks import LabelDoubt
-from mammo.site import Site
 from tests.backend.console.access import PASSWORD, token_in
 from tests.e2e.edits import update_annotation
 from tests.waiting import until
@@ -121,7 +120,7 @@ def test_a_promotion_is_loaded_predicts_again_beside_the_old_and_is_rolled_back(
     before = registry.champion()
     if before.version != run["challenger"]:  # a smoke run rarely wins; promote it by hand
         registry.promote(run["challenger"], expected_epoch=before.epoch, reason="end-to-end test")
-        walk.queue.enqueue_prelabel(PrelabelProject(walk.project, run["challenger"]))
+        walk.site.queue.enqueue_prelabel(PrelabelProject(walk.project, run["challenger"]))
     walk.expect_reload(run["challenger"])
     walk.expect_refresh(run["challenger"], silent)
     walk.expect_predictions(run["champion"])
@@ -151,7 +150,7 @@ def test_a_correction_is_stored_once_however_often_its_webhook_arrives(walk, run
 def test_a_label_that_is_sent_back_is_in_its_readers_tab_until_the_answer_is_recorded_with_its_cause(
     walk, run
 ):
-    site, project = Site(settings=walk.stack.settings), walk.project
+    site, project = walk.site, walk.project
     header = next(each for each in site.store.correction_headers(project) if walk.cases[each.task_id].truth)
     raised = LabelDoubt(
         task=header.task_id,
@@ -184,7 +183,6 @@ def test_a_label_that_is_sent_back_is_in_its_readers_tab_until_the_answer_is_rec
     assert (settled.cause, settled.answer) == ("missed", "changed")
     (recorded,) = site.trace(header.annotation_id).second_looks
     assert (recorded["cause"], recorded["state"]) == ("missed", "changed")
-    site.close()
 
 
 def test_the_command_line_prelabels_the_same_files_without_a_server(walk, tmp_path: Path):

@@ -44,15 +44,13 @@ Command = Callable[..., str]
 @pytest.fixture
 def walk(running_stack: Stack) -> Iterator[Walk]:
     """An empty project; what a test imports is gone afterwards."""
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     walk.create_project()
     yield walk
     walk.client.call("DELETE", f"/api/projects/{walk.project}/")
     root = running_stack.settings.mammogram_root
     assert root is not None
     shutil.rmtree(root / "pacs", ignore_errors=True)
-    walk.client.close()
-    walk.queue._connection.close()
 
 
 @pytest.fixture
@@ -139,7 +137,7 @@ def test_images_come_from_the_pacs_and_what_was_corrected_goes_back_to_their_stu
     tasks = list(walk.client.tasks(walk.project))
     assert not [planted for planted in PLANTED if planted in repr(tasks).lower()]
 
-    walk.finish(walk.queue.enqueue_prelabel(PrelabelProject(walk.project, None)).job_id, silent)
+    walk.finish(walk.site.queue.enqueue_prelabel(PrelabelProject(walk.project, None)).job_id, silent)
     version, corrected, annotations, num_found = walk.version(), {}, {}, 0
     for number, task in enumerate(tasks):
         (prediction,) = walk.client.predictions(task["id"])

@@ -107,10 +107,10 @@ def drawn_project(stack: Stack, site: Site) -> tuple[int, int]:
 def convert(site: Site, project: int, *, apply: bool) -> tuple[int, str]:
     """Exit code and output of `project convert`, in a process of its own as far as the client is concerned."""
     output = io.StringIO()
-    again = site_of(site.settings)
-    code = convert_project(
-        ConvertOptions(project=project, apply=apply), site=again, console=Console(file=output, width=200)
-    )
+    with site_of(site.settings) as again:
+        code = convert_project(
+            ConvertOptions(project=project, apply=apply), site=again, console=Console(file=output, width=200)
+        )
     return code, output.getvalue()
 
 

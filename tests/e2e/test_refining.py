@@ -70,7 +70,7 @@ class Desk:
 @pytest.fixture(scope="module")
 def desk(running_stack: Stack, browser: Browser) -> Iterator[Desk]:
     """A project with per-region choices and relations, one mammogram of three clusters, prelabelled."""
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     walk.create_project(CONFIG)
     root, server = running_stack.settings.mammogram_root, running_stack.label_studio
     assert root is not None

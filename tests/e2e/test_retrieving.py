@@ -77,7 +77,7 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(running_stack: Stack) -> Iterator[Project]:
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     walk.create_project()
     root = running_stack.settings.mammogram_root
     assert root is not None

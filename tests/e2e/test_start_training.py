@@ -9,7 +9,6 @@ import pytest
 from cli.demo.stack import Stack
 from cli.demo.walk import Walk
 from mammo.geometry import Size
-from mammo.site import Site
 from tests.backend.console.access import PASSWORD
 from tests.e2e.screen import PATIENCE, Screen
 
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 def test_a_press_that_cannot_succeed_is_answered_on_the_console(
     running_stack: Stack, browser: Browser
 ) -> None:
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     walk.create_project()
     page = browser.new_page()
     page.set_default_timeout(PATIENCE)
@@ -33,8 +32,7 @@ def test_a_press_that_cannot_succeed_is_answered_on_the_console(
     page.get_by_role("button", name="Start Training").click()
     assert page.get_by_text("Response:").inner_text() == "Response: {}", "it could say why; then say so there"
 
-    with Site(settings=running_stack.settings) as site:
-        site.access.users.add("viola", "viewer", password=PASSWORD, actor="a test")
+    walk.site.access.users.add("viola", "viewer", password=PASSWORD, actor="a test")
     page.goto(f"{running_stack.backend_url}/console/login")
     page.fill("input[name=name]", "viola")
     page.fill("input[name=password]", PASSWORD)

@@ -24,7 +24,6 @@ from mammo.images.task_images import IMAGE_FACTS, TaskImages
 from mammo.labelstudio.interpretation import from_regions
 from mammo.labelstudio.labeling_config import ControlTags
 from mammo.phantom import PhantomView, phantom_view, vendor_a
-from mammo.site import Site
 from tests.mammo.labelstudio.test_descriptors import about
 from training.cases import silent
 from training.datasets.building import build_dataset_version
@@ -46,7 +45,7 @@ VIEWS = {"lcc": ("CC", 431), "lmlo": ("MLO", 432)}
 @pytest.fixture(scope="module")
 def exam(running_stack: Stack) -> Iterator[tuple[Walk, int, dict[str, PhantomView]]]:
     """One task: two views of one breast, of two clusters each, and of different sizes."""
-    walk = Walk.on(running_stack)
+    walk = Walk(running_stack)
     walk.create_project(CONFIG)
     root, served = running_stack.settings.mammogram_root, running_stack.label_studio.files
     assert root is not None
@@ -167,8 +166,7 @@ def test_the_project_begins_to_ask_for_words_and_keeps_its_annotation(
     console = Console(quiet=True)
 
     def switch(*, on: bool) -> ControlTags:
-        site = Site(settings=walk.stack.settings)
-        switch_descriptors(walk.project, on=on, apply=True, site=site, console=console)
+        switch_descriptors(walk.project, on=on, apply=True, site=walk.site, console=console)
         return ControlTags.read(str(walk.client.project(walk.project)["label_config"]))
 
     assert switch(on=True).morphology == "morphology-LCC"

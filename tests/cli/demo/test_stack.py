@@ -23,11 +23,11 @@ def test_the_file_of_a_demo_has_its_settings_and_reads_no_other(tmp_path, monkey
     program.touch()
     folder = tmp_path / "demo"
     folder.mkdir()
-    stack = launch_stack(
+    with launch_stack(
         Launched(), folder, label_studio=program, port=1, recipe="demo", patient_secret="phantoms' \\ ${HOME}"
-    )  # type: ignore[arg-type]
-    assert stack.settings.shadow == ""
-    file = folder / "yolo-mlsam.env"
-    assert file.stat().st_mode & 0o777 == 0o600
-    monkeypatch.delenv("YOLO_MLSAM_THRESHOLDS")
-    assert environment_of(Settings.load(site=file)) == environment_of(stack.settings)
+    ) as stack:  # type: ignore[arg-type]
+        assert stack.settings.shadow == ""
+        file = folder / "yolo-mlsam.env"
+        assert file.stat().st_mode & 0o777 == 0o600
+        monkeypatch.delenv("YOLO_MLSAM_THRESHOLDS")
+        assert environment_of(Settings.load(site=file)) == environment_of(stack.settings)

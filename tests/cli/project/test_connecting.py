@@ -36,6 +36,16 @@ def server(monkeypatch: pytest.MonkeyPatch) -> FakeLabelStudio:
     return made
 
 
+def create(options: ProjectOptions, settings: Settings, console: Console) -> int:
+    with Site(settings=settings) as site:
+        return create_project(options, site=site, console=console)
+
+
+def connect(project: int, url: str, settings: Settings, console: Console) -> None:
+    with Site(settings=settings) as site:
+        connect_project(project, url, site=site, console=console)
+
+
 @pytest.fixture
 def settings() -> Settings:
     return Settings.load(
@@ -54,7 +64,7 @@ def test_a_new_project_asks_for_words_on_either_screen_unless_told_not_to(
     server: FakeLabelStudio, settings: Settings, console: Console, screen: Screen, descriptors: bool
 ) -> None:
     options = ProjectOptions(title="new", url=BACKEND, screen=screen, descriptors=descriptors)
-    project = create_project(options, site=Site(settings=settings), console=console)
+    project = create(options, settings, console)
     built_in = exam_config if screen == "exam" else image_config
     assert server.projects[project]["label_config"] == built_in(descriptors=descriptors)
 
@@ -69,7 +79,7 @@ def test_a_new_project_shows_exams_and_opens_with_their_tab_and_instructions(
     server.tabs.append({"id": 7, "project": 1, "data": {"title": "Default"}})
     options = ProjectOptions(title="exams", url=BACKEND)
     for _ in range(2):
-        project = create_project(options, site=Site(settings=settings), console=console)
+        project = create(options, settings, console)
     made = server.projects[project]
     assert made["label_config"] == exam_config()
     assert made["show_instruction"]
@@ -90,7 +100,7 @@ def test_a_project_of_exams_asks_for_no_descriptors_where_none_are_wanted(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
     options = ProjectOptions(title="exams", url=BACKEND, descriptors=False)
-    project = create_project(options, site=Site(settings=settings), console=console)
+    project = create(options, settings, console)
     assert "morphology" not in server.projects[project]["label_config"]
 
 
@@ -99,11 +109,11 @@ def test_single_images_are_not_added_to_a_project_of_exams(
 ) -> None:
     options = ProjectOptions(title="exams", url=BACKEND, upload=tmp_path)
     with pytest.raises(InvalidSettings, match="--screen image"):
-        create_project(options, site=Site(settings=settings), console=console)
+        create(options, settings, console)
     assert server.projects == {}
     server.projects[1] = {"id": 1, "title": "exams", "label_config": exam_config()}
     with pytest.raises(InvalidSettings, match="--screen image"):
-        create_project(options, site=Site(settings=settings), console=console)
+        create(options, settings, console)
     assert server.backends == []
 
 
@@ -111,7 +121,7 @@ def test_an_adopted_project_keeps_its_config_and_its_instructions(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
     server.projects[1] = {"id": 1, "title": "images", "label_config": labeling_config()}
-    create_project(ProjectOptions(title="images", url=BACKEND), site=Site(settings=settings), console=console)
+    create(ProjectOptions(title="images", url=BACKEND), settings, console)
     assert server.projects[1]["label_config"] == labeling_config()
     assert "expert_instruction" not in server.projects[1]
     assert [tab["data"]["title"] for tab in server.tabs] == ["Reading order"]
@@ -120,7 +130,7 @@ def test_an_adopted_project_keeps_its_config_and_its_instructions(
 def test_a_new_project_of_single_images_gets_our_config_and_is_connected(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
-    project = create_project(order(), site=Site(settings=settings), console=console)
+    project = create(order(), settings, console)
     assert server.projects[project]["label_config"] == image_config()
     assert [tab["data"]["title"] for tab in server.tabs] == ["Images", "Reading order"]
     assert [row["url"] for row in server.backends] == [BACKEND]
@@ -137,7 +147,7 @@ def test_a_project_of_that_title_is_adopted_with_its_own_config(
     theirs = MASSES.replace("Mass", "MCC")
     server.projects[1] = {"id": 1, "title": "breasts", "label_config": theirs}
     for _ in range(2):
-        assert create_project(order(), site=Site(settings=settings), console=console) == 1
+        assert create(order(), settings, console) == 1
     assert server.projects[1]["label_config"] == theirs
     assert [tab["data"]["title"] for tab in server.tabs] == ["Reading order"]
     assert (len(server.projects), len(server.backends), len(server.webhooks)) == (1, 1, 1)
@@ -153,7 +163,7 @@ def test_a_config_that_cannot_be_filled_is_refused_before_anything_is_made(
     file = tmp_path / "config.xml"
     file.write_text(MASSES)
     with pytest.raises(InvalidRegion, match="predicted_values") as failure:
-        create_project(order(config=file), site=Site(settings=settings), console=console)
+        create(order(config=file), settings, console)
     assert failure.value.code == "labeling_config"
     assert len(server.projects) == there
     assert server.backends == []
@@ -164,7 +174,7 @@ def test_an_existing_project_that_cannot_be_filled_is_not_connected(
 ) -> None:
     server.projects[1] = {"id": 1, "title": "masses", "label_config": MASSES}
     with pytest.raises(InvalidRegion):
-        connect_project(1, BACKEND, site=Site(settings=settings), console=console)
+        connect(1, BACKEND, settings, console)
     assert server.backends == []
 
 
@@ -172,7 +182,7 @@ def test_a_folder_that_label_studio_serves_is_registered_once(
     server: FakeLabelStudio, settings: Settings, console: Console
 ) -> None:
     for _ in range(2):
-        create_project(order(local=Path("/files/twins")), site=Site(settings=settings), console=console)
+        create(order(local=Path("/files/twins")), settings, console)
     assert [row["path"] for row in server.storages] == ["/files/twins"]
 
 
@@ -184,9 +194,7 @@ def test_what_must_be_set_is_named(
 ) -> None:
     empty = type(getattr(settings, missing))("")
     with pytest.raises(InvalidSettings, match=f"YOLO_MLSAM_{missing.upper()}"):
-        create_project(
-            order(), site=Site(settings=settings.model_copy(update={missing: empty})), console=console
-        )
+        create(order(), settings.model_copy(update={missing: empty}), console)
     assert server.log == [], "no project is left behind half made"
 
 
@@ -195,16 +203,16 @@ def test_uploading_a_folder_again_uploads_only_what_is_new(
 ) -> None:
     for name in ("a view.png", "b(1).JPG", "notes.txt"):
         (tmp_path / name).write_bytes(b"x")
-    create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
+    create(order(upload=tmp_path), settings, console)
     for task in server.tasks:  # Label Studio cleans the names
         task["data"]["image"] = task["data"]["image"].replace(" ", "_").replace("(1)", "1")
     assert sorted(task["data"]["image"][-8:] for task in server.tasks) == ["d-b1.JPG", "view.png"]
     (tmp_path / "c.png").write_bytes(b"x")
-    create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
+    create(order(upload=tmp_path), settings, console)
     assert len(server.tasks) == 3
     assert "1 images uploaded, 2 of these names were uploaded before" in console.export_text()
     (tmp_path / "empty").mkdir()
-    create_project(order(upload=tmp_path / "empty"), site=Site(settings=settings), console=console)
+    create(order(upload=tmp_path / "empty"), settings, console)
     assert "no .jpeg, .jpg, .png in" in console.export_text()
 
 
@@ -222,7 +230,7 @@ def test_a_backend_that_label_studio_cannot_use_is_said_in_words(
 ) -> None:
     server.refuses_backends = words
     with pytest.raises(LabelStudioError, match=said) as error:
-        create_project(order(), site=Site(settings=settings), console=console)
+        create(order(), settings, console)
     assert ("answered 400" in str(error.value)) == (words == said)
 
 
@@ -231,9 +239,9 @@ def test_an_address_without_http_is_refused_before_label_studio_is_asked(
 ) -> None:
     wrong = ProjectOptions(title="breasts", url="127.0.0.1:9090")
     with pytest.raises(InvalidSettings, match="begin with http"):
-        create_project(wrong, site=Site(settings=settings), console=console)
+        create(wrong, settings, console)
     with pytest.raises(InvalidSettings, match="begin with http"):
-        connect_project(1, wrong.url, site=Site(settings=settings), console=console)
+        connect(1, wrong.url, settings, console)
     assert server.log == []
 
 
@@ -243,7 +251,7 @@ def test_a_picture_whose_name_is_no_text_is_refused_and_the_others_are_uploaded(
     for name in ("a.png", os.fsdecode(b"\xfc.png"), 'quote"\n.png'):
         (tmp_path / name).write_bytes(b"x")
     (tmp_path / "folder.png").mkdir()
-    create_project(order(upload=tmp_path), site=Site(settings=settings), console=console)
+    create(order(upload=tmp_path), settings, console)
     assert len(server.tasks) == 2
     said = console.export_text()
     assert r"\xfc.png: not uploaded: its name is not UTF-8" in said
@@ -268,7 +276,7 @@ def test_a_project_gets_the_storage_of_the_twins_a_tab_and_a_look_at_a_picture(
     serves(tmp_path, server)
     settings = settings.model_copy(update={"twin_root": tmp_path})
     for _ in range(2):
-        create_project(order(), site=Site(settings=settings), console=console)
+        create(order(), settings, console)
     assert [row["path"] for row in server.storages] == [str(tmp_path / "twins")]
     assert [tab["data"]["title"] for tab in server.tabs] == ["Images", "Reading order"]
     assert "browsers get the images" in console.export_text()
@@ -280,5 +288,5 @@ def test_a_project_whose_images_no_browser_would_get_is_an_error_with_the_missin
     server.before = lambda request: httpx.Response(403) if request.url.path.startswith("/data/") else None
     settings = settings.model_copy(update={"twin_root": tmp_path})
     with pytest.raises(LabelStudioError, match="LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED=true") as failure:
-        create_project(order(), site=Site(settings=settings), console=console)
+        create(order(), settings, console)
     assert failure.value.code == "local_files"
