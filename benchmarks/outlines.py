@@ -34,13 +34,13 @@ def run() -> Result:
         "2 px": lambda mask: _at(mask, 2.0),
         "16 vertices, evenly spaced": _even,
         f"largest with IoU {MIN_IOU}": lambda mask: mask_outline(
-            mask, min_part=0, min_iou=MIN_IOU, target_vertices=None
+            mask, size=SIZE, min_part=0, min_iou=MIN_IOU, target_vertices=None
         ),
         f"the same, then {TARGET_VERTICES} vertices if they reach it (adopted)": lambda mask: mask_outline(
-            mask, min_part=0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES
+            mask, size=SIZE, min_part=0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES
         ),
         f"largest with IoU {FINE_IOU}": lambda mask: mask_outline(
-            mask, min_part=0, min_iou=FINE_IOU, target_vertices=None
+            mask, size=SIZE, min_part=0, min_iou=FINE_IOU, target_vertices=None
         ),
     }.items():
         began = time.perf_counter()
@@ -117,13 +117,13 @@ def _contours(mask: Mask) -> list[np.ndarray]:
 
 def _at(mask: Mask, tolerance: float) -> Vertices:
     """The outline at one tolerance in pixels."""
-    every = mask_outline(mask, min_part=0, min_iou=1.0, target_vertices=None)
+    every = mask_outline(mask, size=SIZE, min_part=0, min_iou=1.0, target_vertices=None)
     fewer = cv2.approxPolyDP((every - every[0]).astype(np.float32)[:, None], tolerance, closed=True)[:, 0]
     return fewer.astype(np.float64) + every[0]
 
 
 def _even(mask: Mask) -> Vertices:
-    every = mask_outline(mask, min_part=0, min_iou=1.0, target_vertices=None)
+    every = mask_outline(mask, size=SIZE, min_part=0, min_iou=1.0, target_vertices=None)
     steps = np.hypot(*(np.roll(every, -1, axis=0) - every).T)
     along = np.concatenate([[0], np.cumsum(steps)])
     at = np.linspace(0, along[-1], TARGET_VERTICES, endpoint=False)

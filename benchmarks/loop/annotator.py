@@ -169,7 +169,7 @@ class Annotator:
         off = self._off(mask, lesion.mask)
         price = self._prices.of
         moving = price("select") + off * price("move a vertex")
-        vertices = len(_vertices(lesion.mask))
+        vertices = len(self._vertices(lesion.mask))
         anew = price("delete") + price("take up the outline") + vertices * price("set a vertex")
         if anew < moving:
             self._tally["delete"] += 1
@@ -177,13 +177,13 @@ class Annotator:
         self._tally["select"] += 1
         self._tally["move a vertex"] += off
         self._tally[CORRECTED] += 1
-        self._tally[CORRECTED_CM] += self._length_cm(lesion.mask) * off / len(_vertices(mask))
+        self._tally[CORRECTED_CM] += self._length_cm(lesion.mask) * off / len(self._vertices(mask))
         return self._sloppy(lesion, index, name=name)
 
     def _outlined(self, lesion: Finding, index: int, *, name: str) -> Finding:
         assert lesion.mask is not None
         self._tally["take up the outline"] += 1
-        self._tally["set a vertex"] += len(_vertices(lesion.mask))
+        self._tally["set a vertex"] += len(self._vertices(lesion.mask))
         self._tally[OUTLINES] += 1
         self._tally[OUTLINE_CM] += self._length_cm(lesion.mask)
         return self._sloppy(lesion, index, name=name)
@@ -191,14 +191,20 @@ class Annotator:
     def _off(self, mask: Mask, lesion: Mask) -> int:
         """Return how many vertices of an outline lie too far from the true one; at least one."""
         edge = boundary(lesion)
-        vertices = _vertices(mask)
+        vertices = self._vertices(mask)
         distances = np.hypot(*np.moveaxis(vertices[:, None] - edge[None], -1, 0)).min(axis=1)
         return max(1, int((distances * self._spacing.mean_mm > OFF_MM).sum()))
 
     def _length_cm(self, mask: Mask) -> float:
-        vertices = _vertices(mask)
+        vertices = self._vertices(mask)
         sides = np.roll(vertices, -1, axis=0) - vertices
         return float(np.hypot(*sides.T).sum()) * self._prices.cm_per_pixel
+
+    def _vertices(self, mask: Mask) -> npt.NDArray[np.float64]:
+        """Return the vertices of the outline as it is shown, N x 2."""
+        return mask_outline(
+            mask, size=self._size, min_part=1.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES
+        )
 
     def _sloppy(self, lesion: Finding, index: int, *, name: str) -> Finding:
         """Return a lesion as a hand outlines it: larger or smaller, and a little beside."""
@@ -231,11 +237,6 @@ def _grown(mask: Mask, pixels: int) -> Mask:
     result = Mask(changed.astype(np.bool_), mask.x0 - margin, mask.y0 - margin).tight()
     assert result is not None
     return result
-
-
-def _vertices(mask: Mask) -> npt.NDArray[np.float64]:
-    """Return the vertices of the outline as it is shown, N x 2."""
-    return mask_outline(mask, min_part=1.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
 
 
 def _finding(mask: Mask, name: str) -> Finding:

@@ -139,7 +139,11 @@ def polygon_region(
             f"expected a mask inside {size.width} x {size.height} pixels, got one at {mask.frame.as_tuple()}"
         )
     vertices = mask_outline(
-        mask, min_part=form.min_part, min_iou=form.min_iou, target_vertices=form.target_vertices
+        mask,
+        size=size,
+        min_part=form.min_part,
+        min_iou=form.min_iou,
+        target_vertices=form.target_vertices,
     )
     points = [[100 * float(x) / size.width, 100 * float(y) / size.height] for x, y in vertices]
     value = {"points": points, "closed": True}

@@ -18,7 +18,9 @@ MAX_SURPLUS = 0.5
 """An outline with a larger share of surplus vertices stays as it is: it would not get by with so few."""
 
 
-def with_fewer_vertices(outline: Vertices, mask: Mask, *, target_vertices: int, min_iou: float) -> Vertices:
+def with_fewer_vertices(
+    outline: Vertices, mask: Mask, *, size: Size, target_vertices: int, min_iou: float
+) -> Vertices:
     """Return an outline with at most `target_vertices` vertices, or as few as keep the IoU with the mask.
 
     Again and again the vertex that costs least IoU is taken away, and the others are moved along rows and columns, one
@@ -27,6 +29,7 @@ def with_fewer_vertices(outline: Vertices, mask: Mask, *, target_vertices: int, 
     Args:
         outline: N x 2 (x, y) in the continuous pixel frame; one loop that encloses the mask with at least `min_iou`.
         mask: what it encloses; not empty.
+        size: of the image, which no vertex leaves.
         target_vertices: number of vertices at which nothing more is taken away; at least 3.
         min_iou: least IoU of the rasterised outline and the mask, in [0, 1].
     """
@@ -35,20 +38,19 @@ def with_fewer_vertices(outline: Vertices, mask: Mask, *, target_vertices: int, 
     while len(outline) > target_vertices:
         shorter = max(
             (np.delete(outline, vertex, axis=0) for vertex in range(len(outline))),
-            key=lambda each: _iou(each, mask),
+            key=lambda each: _iou(each, mask, size=size),
         )
-        moved, iou = _moved(shorter, mask, min_iou=min_iou)
+        moved, iou = _moved(shorter, mask, size=size, min_iou=min_iou)
         if iou < min_iou:
             break
         outline = moved
     return outline
 
 
-def _moved(outline: Vertices, mask: Mask, *, min_iou: float) -> tuple[Vertices, float]:
-    """Move the vertices, none of them out of the mask's frame, until the IoU is reached or grows no more; return it."""
-    frame = mask.frame
-    least, most = np.array([frame.x0, frame.y0]), np.array([frame.x1, frame.y1])
-    best = _iou(outline, mask)
+def _moved(outline: Vertices, mask: Mask, *, size: Size, min_iou: float) -> tuple[Vertices, float]:
+    """Move the vertices, none of them out of the image, until the IoU is reached or grows no more; return it."""
+    corner = (size.width, size.height)
+    best = _iou(outline, mask, size=size)
     for share in STEPS:
         step = share * mask.area**0.5
         moves = step * np.array([[1, 0], [-1, 0], [0, 1], [0, -1]])
@@ -57,8 +59,8 @@ def _moved(outline: Vertices, mask: Mask, *, min_iou: float) -> tuple[Vertices, 
             for vertex in range(len(outline)):
                 for move in moves:
                     candidate = outline.copy()
-                    candidate[vertex] = np.clip(candidate[vertex] + move, least, most)
-                    iou = _iou(candidate, mask)
+                    candidate[vertex] = np.clip(candidate[vertex] + move, 0, corner)
+                    iou = _iou(candidate, mask, size=size)
                     if iou > best:
                         best, outline = iou, candidate
             if best >= min_iou:
@@ -68,6 +70,6 @@ def _moved(outline: Vertices, mask: Mask, *, min_iou: float) -> tuple[Vertices, 
     return outline, best
 
 
-def _iou(outline: Vertices, mask: Mask) -> float:
-    drawn = polygon_mask(outline, size=Size(mask.frame.x1, mask.frame.y1))
+def _iou(outline: Vertices, mask: Mask, *, size: Size) -> float:
+    drawn = polygon_mask(outline, size=size)
     return drawn.iou(mask) if drawn is not None else 0.0

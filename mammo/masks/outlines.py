@@ -37,7 +37,9 @@ FINE_IOU = 0.995
 """Least IoU of an outline that has to agree with clicks."""
 
 
-def mask_outline(mask: Mask, *, min_part: float, min_iou: float, target_vertices: int | None) -> Vertices:
+def mask_outline(
+    mask: Mask, *, size: Size, min_part: float, min_iou: float, target_vertices: int | None
+) -> Vertices:
     """Return one closed outline of a whole mask: N x 2 (x, y) in the continuous pixel frame of the image.
 
     Each further component or hole is connected to the nearest vertex by a line that runs there and back: by the
@@ -45,6 +47,7 @@ def mask_outline(mask: Mask, *, min_part: float, min_iou: float, target_vertices
 
     Args:
         mask: the mask.
+        size: of the image, which no vertex leaves.
         min_part: components with less than this share of the largest component's pixels are left out.
         min_iou: least IoU of each component, holes filled, and its rasterised outline. The outline through the
             midpoints of the pixel edges is simplified (Douglas and Peucker 1973) by the largest tolerance that reaches
@@ -59,12 +62,12 @@ def mask_outline(mask: Mask, *, min_part: float, min_iou: float, target_vertices
     for component in components:
         if component.area < min_part * components[0].area:
             break
-        for vertices in _outlines(component, min_iou=min_iou, target_vertices=target_vertices):
+        for vertices in _outlines(component, size=size, min_iou=min_iou, target_vertices=target_vertices):
             outline = _connected(outline, vertices)
     return outline
 
 
-def _outlines(component: Mask, *, min_iou: float, target_vertices: int | None) -> list[Vertices]:
+def _outlines(component: Mask, *, size: Size, min_iou: float, target_vertices: int | None) -> list[Vertices]:
     """Return one outline, or several where parts of the component touch at a corner only, or holes are kept."""
     if min_iou == 1:
         return [np.array(loop, np.float64) for loop in edge_loops(component)]
@@ -72,7 +75,9 @@ def _outlines(component: Mask, *, min_iou: float, target_vertices: int | None) -
     outlines = _simplified_outlines(filled, min_iou=min_iou)
     if target_vertices is None or len(outlines) > 1:
         return outlines
-    return [with_fewer_vertices(outlines[0], filled, target_vertices=target_vertices, min_iou=min_iou)]
+    return [
+        with_fewer_vertices(outlines[0], filled, size=size, target_vertices=target_vertices, min_iou=min_iou)
+    ]
 
 
 def without_holes(mask: Mask) -> Mask:

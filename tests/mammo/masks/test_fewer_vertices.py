@@ -30,20 +30,31 @@ def lobed(seed: int) -> Mask:
 @pytest.mark.parametrize("seed", range(8))
 def test_an_outline_never_has_more_vertices_than_before_and_keeps_the_overlap(seed: int) -> None:
     mask = lobed(seed)
-    before = mask_outline(mask, min_part=0.0, min_iou=MIN_IOU, target_vertices=None)
-    after = with_fewer_vertices(before, mask, target_vertices=10, min_iou=MIN_IOU)
+    before = mask_outline(mask, size=SIZE, min_part=0.0, min_iou=MIN_IOU, target_vertices=None)
+    after = with_fewer_vertices(before, mask, size=SIZE, target_vertices=10, min_iou=MIN_IOU)
     drawn = polygon_mask(after, size=SIZE)
     assert drawn is not None
     assert drawn.iou(mask) >= MIN_IOU
     assert len(after) <= len(before)
-    assert (after >= (mask.frame.x0, mask.frame.y0)).all()
-    assert (after <= (mask.frame.x1, mask.frame.y1)).all()
+
+
+def test_no_vertex_leaves_the_image() -> None:
+    """A blob that the image's edge cuts: beyond the edge its vertices would cover as much, and could not be taken."""
+    whole = lobed(3)
+    cut = Mask.from_full(whole.full(SIZE)[:, 150:])
+    assert cut is not None
+    size = Size(150, 300)
+    before = mask_outline(cut, size=size, min_part=0.0, min_iou=MIN_IOU, target_vertices=None)
+    after = with_fewer_vertices(before, cut, size=size, target_vertices=8, min_iou=MIN_IOU)
+    assert len(after) < len(before)
+    assert (after >= 0).all()
+    assert (after <= (150, 300)).all()
 
 
 def test_vertices_that_are_not_needed_go_until_there_are_few_enough() -> None:
     mask = Mask(np.ones((40, 60), np.bool_), 20, 30)
     corners = np.array([[20, 30], [50, 30], [80, 30], [80, 50], [80, 70], [20, 70]], np.float64)
-    after = with_fewer_vertices(corners, mask, target_vertices=4, min_iou=0.99)
+    after = with_fewer_vertices(corners, mask, size=SIZE, target_vertices=4, min_iou=0.99)
     assert sorted(map(tuple, after.tolist())) == [(20, 30), (20, 70), (80, 30), (80, 70)]
 
 
@@ -52,7 +63,7 @@ def test_an_outline_that_needs_its_vertices_keeps_them() -> None:
     radius = 90 + 40 * np.cos(10 * np.arctan2(y, x))
     star = Mask.from_full(np.hypot(x, y) <= radius)
     assert star is not None
-    before = mask_outline(star, min_part=0.0, min_iou=MIN_IOU, target_vertices=None)
-    after = mask_outline(star, min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
+    before = mask_outline(star, size=SIZE, min_part=0.0, min_iou=MIN_IOU, target_vertices=None)
+    after = mask_outline(star, size=SIZE, min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
     assert len(before) > TARGET_VERTICES
     np.testing.assert_array_equal(after, before)

@@ -27,7 +27,9 @@ def test_a_simplified_outline_keeps_every_part_and_fills_its_holes(bitmap: npt.N
     for part in Mask(bitmap, 3, 2).components():
         filled = Mask(ndimage.binary_fill_holes(part.bitmap), part.x0, part.y0)
         drawn = polygon_mask(
-            mask_outline(part, min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES),
+            mask_outline(
+                part, size=Size(30, 30), min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES
+            ),
             size=Size(30, 30),
         )
         assert drawn is not None
@@ -44,7 +46,9 @@ def test_a_blob_of_any_size_keeps_its_pixels_with_few_vertices(
     mask = Mask.from_full((u**2 + (v / flat) ** 2) <= (diameter / 2) ** 2)
     assume(mask is not None)
     assert mask is not None
-    outline = mask_outline(mask, min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES)
+    outline = mask_outline(
+        mask, size=Size(80, 80), min_part=0.0, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES
+    )
     drawn = polygon_mask(outline, size=Size(80, 80))
     assert drawn is not None
     assert drawn.iou(mask) >= MIN_IOU
@@ -60,7 +64,8 @@ def test_an_exact_outline_is_one_loop_that_covers_every_part_and_no_hole(seed: i
     assume(mask is not None)
     assert mask is not None
     drawn = polygon_mask(
-        mask_outline(mask, min_part=0.0, min_iou=1.0, target_vertices=None), size=Size(60, 60)
+        mask_outline(mask, size=Size(60, 60), min_part=0.0, min_iou=1.0, target_vertices=None),
+        size=Size(60, 60),
     )
     assert drawn is not None
     assert drawn.frame == mask.frame
@@ -73,7 +78,13 @@ def test_a_simplified_outline_leaves_crumbs_out_and_fills_holes() -> None:
     bitmap[5:25, 55:75] = True
     bitmap[55, 70] = True
     drawn = polygon_mask(
-        mask_outline(Mask(bitmap, 0, 0), min_part=0.02, min_iou=MIN_IOU, target_vertices=TARGET_VERTICES),
+        mask_outline(
+            Mask(bitmap, 0, 0),
+            size=Size(80, 60),
+            min_part=0.02,
+            min_iou=MIN_IOU,
+            target_vertices=TARGET_VERTICES,
+        ),
         size=Size(80, 60),
     )
     assert drawn is not None
