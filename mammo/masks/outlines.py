@@ -28,7 +28,7 @@ MAX_SHIFT = 2.0
 
 MIN_IOU = 0.975
 """Least IoU of a component, holes filled, and the outline that a person is to edit: with it, the outlines of clusters
-have 10 to 18 vertices, which can be told apart and moved on the screen (docs/benchmarks.md)."""
+have 10 to 17 vertices, which can be told apart and moved on the screen (docs/benchmarks.md)."""
 
 TARGET_VERTICES = 16
 """Vertices of a component that a person is to edit: with more, the handles of a cluster of 7 mm touch."""

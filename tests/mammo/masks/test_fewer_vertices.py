@@ -38,17 +38,17 @@ def test_an_outline_never_has_more_vertices_than_before_and_keeps_the_overlap(se
     assert len(after) <= len(before)
 
 
-def test_no_vertex_leaves_the_image() -> None:
-    """A blob that the image's edge cuts: beyond the edge its vertices would cover as much, and could not be taken."""
-    whole = lobed(3)
-    cut = Mask.from_full(whole.full(SIZE)[:, 150:])
+@pytest.mark.parametrize(("seed", "target_vertices"), [(1, 7), (3, 6), (6, 8), (10, 7)])
+def test_no_vertex_leaves_an_image_whose_edge_cuts_the_mask(seed: int, target_vertices: int) -> None:
+    """Beyond the edge nothing is drawn, so a vertex there would cost no IoU."""
+    size = Size(150, SIZE.height)
+    cut = Mask.from_full(lobed(seed).full(SIZE)[:, -size.width :])
     assert cut is not None
-    size = Size(150, 300)
     before = mask_outline(cut, size=size, min_part=0.0, min_iou=MIN_IOU, target_vertices=None)
-    after = with_fewer_vertices(before, cut, size=size, target_vertices=8, min_iou=MIN_IOU)
+    after = with_fewer_vertices(before, cut, size=size, target_vertices=target_vertices, min_iou=MIN_IOU)
     assert len(after) < len(before)
     assert (after >= 0).all()
-    assert (after <= (150, 300)).all()
+    assert (after <= (size.width, size.height)).all()
 
 
 def test_vertices_that_are_not_needed_go_until_there_are_few_enough() -> None:
