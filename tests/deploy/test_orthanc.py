@@ -21,8 +21,9 @@ def test_phantoms_are_stored_by_the_command_of_the_manual(
         "YOLO_MLSAM_SECRETS_DIR": str(tmp_path),
     }
     folder = two_patients[0].parent
-    done = subprocess.run(
-        [sys.executable, "-", folder], stdin=PUSH.open("rb"), env=environment, capture_output=True, text=True
-    )
+    with PUSH.open("rb") as program:
+        done = subprocess.run(
+            [sys.executable, "-", folder], stdin=program, env=environment, capture_output=True, text=True
+        )
     assert done.returncode == 0, done.stderr
     assert len(orthanc.rest("GET", "/instances")) == len(list(folder.glob("*.dcm")))

@@ -25,7 +25,7 @@ def test_the_file_of_a_demo_has_its_settings_and_reads_no_other(tmp_path, monkey
     folder.mkdir()
     with launch_stack(
         Launched(), folder, label_studio=program, port=1, recipe="demo", patient_secret="phantoms' \\ ${HOME}"
-    ) as stack:  # type: ignore[arg-type]
+    ) as stack:
         assert stack.settings.shadow == ""
         file = folder / "yolo-mlsam.env"
         assert file.stat().st_mode & 0o777 == 0o600
