@@ -6,6 +6,6 @@ import mammo.phantom
 from cli.__main__ import main
 
 if __name__ == "__main__":
-    look = replace(mammo.phantom.vendor_a(), width=448, height=576)
+    look = replace(mammo.phantom.vendor_a(), width=384, height=448)
     mammo.phantom.vendor_a = lambda: look  # type: ignore[method-assign]
     main()

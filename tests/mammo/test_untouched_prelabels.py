@@ -33,7 +33,7 @@ FORMS = {"outlines": ControlTags().outlined(), "brush": ControlTags().painted()}
 def view(seed: int, folder: Path) -> Mammogram:
     """A small view, so that two hundred take a minute: half a breast's worth of tissue, one to three clusters."""
     drawn = phantom_view(
-        seed, clusters=1 + seed % 3, appearance=LOOKS[seed % 3](), width=640, height=832, num_distractors=6
+        seed, clusters=1 + seed % 3, appearance=LOOKS[seed % 3](), width=448, height=576, num_distractors=6
     )
     file = folder / "view.dcm"
     write_mammogram(
