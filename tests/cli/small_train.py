@@ -5,7 +5,8 @@ from dataclasses import replace
 import mammo.phantom
 from cli.__main__ import main
 
+SMALL = replace(mammo.phantom.vendor_a(), width=384, height=448)
+
 if __name__ == "__main__":
-    look = replace(mammo.phantom.vendor_a(), width=384, height=448)
-    mammo.phantom.vendor_a = lambda: look  # type: ignore[method-assign]
+    mammo.phantom.vendor_a = lambda: SMALL  # type: ignore[method-assign]
     main()

@@ -4,22 +4,20 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-import mammo.phantom
 from cli.__main__ import main
 from mammo.segmenter.weights import load_segmenter
+from tests.cli.small_train import SMALL
 
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Small phantoms, and a work folder."""
-    look = replace(mammo.phantom.vendor_a(), width=384, height=448)
-    monkeypatch.setattr("mammo.phantom.vendor_a", lambda: look)
+    monkeypatch.setattr("mammo.phantom.vendor_a", lambda: SMALL)
     monkeypatch.setenv("YOLO_MLSAM_DATA_DIR", str(tmp_path / "data"))
     return tmp_path / "work"
 

@@ -31,7 +31,7 @@ FORMS = {"outlines": ControlTags().outlined(), "brush": ControlTags().painted()}
 
 
 def view(seed: int, folder: Path) -> Mammogram:
-    """A small view, so that two hundred take a minute: half a breast's worth of tissue, one to three clusters."""
+    """A small view, so that two hundred take a minute: part of a breast, one to three clusters."""
     drawn = phantom_view(
         seed, clusters=1 + seed % 3, appearance=LOOKS[seed % 3](), width=448, height=576, num_distractors=6
     )
